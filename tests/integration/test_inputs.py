@@ -5,6 +5,7 @@ import json
 import os
 import pathlib
 import pty
+import random
 import select
 import signal
 import socket
